@@ -16,7 +16,7 @@ _REASONS = {
     sqlite3.SQLITE_LOCKED: "it is locked: another connection is writing to it",
     sqlite3.SQLITE_READONLY: "it is read-only",
     sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_IOERR: "the disk could not be read or written",
+    sqlite3.SQLITE_IOERR: "the disk could not be read or written; is it full?",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
     sqlite3.SQLITE_PERM: "permission to open it was denied",
     sqlite3.SQLITE_AUTH: "permission to open it was denied",

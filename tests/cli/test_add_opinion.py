@@ -118,6 +118,17 @@ def test_an_answer_that_is_none_is_wrong_use(fitted: Fitted, question: Question,
     assert len(opinions_of(store)) == 5
 
 
+def test_where_learning_fails_it_is_printed_that_the_opinion_was_added(fitted: Fitted) -> None:
+    _, store = fitted
+    (store / "calls.db").write_bytes(b"no database at all " * 100)
+    result = add(store, NEW, "soup")
+    assert result.exit_code == 1
+    first, last = result.stderr.splitlines()
+    assert first == "the opinion was added but not learned from yet; to continue, run the same command"
+    assert last.startswith(f"error: cache {store / 'calls.db'}: the file is not a database; move it away to continue")
+    assert opinions_of(store)[-1] == Opinion(NEW, "soup")
+
+
 def test_ctrl_c_keeps_the_opinion_and_says_how_to_go_on(fitted: Fitted) -> None:
     server, store = fitted
     kept, before = learned(store), len(server.requests)

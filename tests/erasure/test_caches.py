@@ -53,7 +53,8 @@ async def test_noted_cache_that_is_gone_or_no_cache_is_named_and_nothing_is_prov
         receipt = forget_user(store, ANNA.id)
     assert receipt.caches_missed == (
         f"cache {tmp_path / 'gone' / 'calls.db'}: does not exist, but was used with this store",
-        f"cache {tmp_path / 'text'}: the file is not a database",
+        f"cache {tmp_path / 'text'}: the file is not a database; move it away to continue (its calls are then paid for"
+        " again)",
     )
     assert receipt.after.total == 0
     assert not receipt.proven

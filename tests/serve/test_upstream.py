@@ -149,11 +149,13 @@ def test_an_error_of_the_upstream_keeps_its_status_and_body(served: Served, upst
         (Status(401, {}, {"error": {"message": "Incorrect API key provided: sk-ab**yz"}}), 401, "upstream_refused_key"),
         (Status(403, {}, {"error": {"message": "key sk-abyz has no access"}}), 403, "upstream_refused_key"),
         (Status(302, {"Location": "http://other.example/"}), 502, "upstream_redirects"),
+        (Status(999, {}, ""), 502, "upstream_refused"),
+        (Status(200, {"X-Long": "a" * 100_000}, {}), 502, "upstream_invalid"),
         (Hang(), 504, "upstream_timeout"),
         (Drop(None), 502, "upstream_broken"),
         (Drop(20), 502, "upstream_broken"),
     ],
-    ids=["page", "empty", "key", "access", "redirect", "silence", "drop", "cut"],
+    ids=["page", "empty", "key", "access", "redirect", "number", "headers", "silence", "drop", "cut"],
 )
 def test_other_failures_get_an_error_of_ours(
     served: Served, upstream: Scripted, answer: Answer, status: int, code: str

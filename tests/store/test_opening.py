@@ -252,6 +252,15 @@ def test_damaged_database_is_told(tmp_path: Path) -> None:
         list(store.users())
 
 
+def test_damaged_name_of_a_table_is_told(tmp_path: Path) -> None:
+    Store.open(tmp_path, tenant=DEFAULT_TENANT).close()
+    file = tmp_path / "idiolect.db"
+    damaged = file.read_bytes().replace(b"tableopinionsopinions", b"table\xc9pinionsopinions")
+    file.write_bytes(damaged.replace(b"CREATE TABLE opinions", b"CREATE..ABLE opinions"))
+    with pytest.raises(StoreError, match="the database file is damaged; restore a backup of it"):
+        Store.open(tmp_path, tenant=DEFAULT_TENANT)
+
+
 def test_newer_store_is_refused_and_left_alone(tmp_path: Path) -> None:
     Store.open(tmp_path, tenant=DEFAULT_TENANT).close()
     sql(tmp_path, f"UPDATE {VERSION_TABLE} SET version_num = '9999'")

@@ -62,12 +62,13 @@ class HttpError(IdiolectError):
 
 
 # By the most specific class; messages of these classes may name paths, models or people, so each gets words of its own.
+_STORE = "the store of users cannot be read or written; try again, and if it lasts, the log has the reason"
 _KNOWN: tuple[tuple[type[BaseException], int, str, str, str], ...] = (
     (ContextLengthError, 400, INVALID, "context_length_exceeded", "the conversation is too long for the model"),
     (MissingExtraError, 503, SERVER, "model_unavailable", "the model's packages are not installed on the server"),
     (HaltedError, 503, SERVER, "halted", "the server makes no further calls of models"),
     (ModelError, 503, SERVER, "model_failed", "the model could not answer"),
-    (StoreError, 503, SERVER, "store_unavailable", "the store of users cannot be read or written; try again"),
+    (StoreError, 503, SERVER, "store_unavailable", _STORE),
     (TimeoutError, 504, SERVER, "timeout", "the request took too long"),
 )
 _OF_HTTP: Mapping[int, tuple[str, str, str]] = {

@@ -14,13 +14,17 @@ import msgspec
 
 from idiolect.serve.errors import as_http_error, is_expected
 from idiolect.serve.exchange import Exchange
+from idiolect.store.faults import reason_behind
 
 LOGGER = logging.getLogger("idiolect.serve")
 _FIELDS = "fields"  # attribute of a log record
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON. Of an exception, the class and the places in the code are written."""
+    """Formats a record as one line of JSON. Of an exception, the class and the places in the code are written.
+
+    Of one that the store's database caused, its reason as well, such as a full disk.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; the exception's message is left out, because it may quote people's texts."""
@@ -38,6 +42,8 @@ class JsonLines(logging.Formatter):
                 places.append(f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}")
                 trace = trace.tb_next
             line |= {"error": type(error).__name__, "places": places}
+            if reason := reason_behind(error):
+                line["reason"] = reason
         return msgspec.json.encode(line).decode()
 
 

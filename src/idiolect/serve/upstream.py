@@ -268,6 +268,13 @@ class _Failures:
         if isinstance(error, TimeoutError):
             self._metrics.upstream_failed("timeout")
             raise _failed(504, "the upstream did not answer in time", "upstream_timeout") from None
+        if (
+            isinstance(error, aiohttp.ClientResponseError) and self._before
+        ):  # it is there, but speaks no HTTP, or too much
+            self._metrics.upstream_failed("connection")
+            raise _failed(
+                502, "the upstream's answer is no HTTP, or has too long headers", "upstream_invalid"
+            ) from None
         if isinstance(error, aiohttp.ClientError | ssl.SSLError) or (isinstance(error, OSError) and self._before):
             self._metrics.upstream_failed("connection")
             message = "the upstream cannot be reached" if self._before else "the connection to the upstream broke"
@@ -313,7 +320,8 @@ def _refusal(status: int) -> HttpError:
         return _failed(status, f"the upstream refused the gateway's own key (HTTP {status})", "upstream_refused_key")
     if 300 <= status < 400:
         return _failed(502, "the upstream redirects to another address; configure that one", "upstream_redirects")
-    return _failed(status, f"the upstream answered with HTTP {status}", "upstream_refused")
+    shown = status if 400 <= status < 600 else 502  # a client could not read the others, such as 101 or 999
+    return _failed(shown, f"the upstream answered with HTTP {status}", "upstream_refused")
 
 
 def _failed(status: int, message: str, code: str) -> HttpError:

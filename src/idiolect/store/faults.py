@@ -21,6 +21,11 @@ from idiolect.sqlite import quotes_nothing, sqlite_reason
 DAMAGE = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 REMEDY = "fit the user again, or forget the user"
 _MISSING = re.compile("no such (table|column): ")
+_DAMAGED = "the database file is damaged; restore a backup of it"
+_REASONS = {
+    sqlite3.SQLITE_NOTADB: "the file is not a database; restore a backup of it",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+}
 _STATES = {  # by PostgreSQL's SQLSTATE
     "55P03": "it is locked: another process is writing to it",
     "40P01": "another process was writing the same data at the same time; try again",
@@ -44,6 +49,8 @@ def store_errors(where: str) -> Iterator[None]:
         cause = getattr(error, "orig", None)
         hidden = isinstance(cause, sqlite3.Error) and not quotes_nothing(cause)  # from a printed traceback, too
         raise StoreError(f"store {where}: {reason(error)}") from (None if hidden else error)
+    except UnicodeDecodeError:  # Python cannot read SQLite's message, which quotes the damaged name of a table
+        raise StoreError(f"store {where}: {_DAMAGED}") from None
 
 
 @contextmanager
@@ -70,13 +77,18 @@ def damaged(user_id: str, kind: str = "") -> DamagedError:
     return DamagedError(f"the data of user {user_id!r} is damaged{shown}; {REMEDY}")
 
 
+def reason_behind(error: BaseException) -> str:
+    """Return why the database failed, if an error comes of that, without anyone's texts or ids; otherwise ""."""
+    return reason(error.__cause__) if isinstance(error.__cause__, SQLAlchemyError) else ""
+
+
 def reason(error: SQLAlchemyError) -> str:
     """Return why the database failed, without anyone's texts."""
     cause = getattr(error, "orig", None)
     if isinstance(cause, sqlite3.Error):
         if _MISSING.match(str(cause)) and quotes_nothing(cause):
             return "its revision and its tables do not fit together; restore a backup of it"
-        return sqlite_reason(cause)
+        return sqlite_reason(cause, instead=_REASONS)
     kind = type(error if cause is None else cause).__name__
     state = getattr(cause, "sqlstate", None)
     if state in _STATES:

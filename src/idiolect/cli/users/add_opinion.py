@@ -71,6 +71,10 @@ def add_opinion(
                 added = even_if_interrupted(partial(add, observer=progress.observe, on_kept=kept.append))
         except KeyboardInterrupt:
             pass  # handled below, after the workspace has closed, because for the workspace a stop is not an error
+        except Exception:
+            if kept:  # the error to come is about learning, and would let one think that nothing was added
+                err().print(one_line(_unlearned(kept[0])), markup=False)
+            raise
         spending = space.spending()
     if added is None:
         if json and kept:

@@ -196,6 +196,14 @@ def test_a_file_that_is_no_cache_is_left_alone(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["foreign", "text"]
 
 
+def test_a_damaged_name_of_a_table_is_told(path: Path) -> None:
+    CallCache.open(path).close()
+    damaged = path.read_bytes().replace(b"tableentriesentries", b"table\xc9ntriesentries")
+    path.write_bytes(damaged.replace(b"CREATE TABLE entries", b"CREATE..ABLE entries"))
+    with pytest.raises(CacheError, match="the file is damaged; move it away to continue"):
+        CallCache.open(path)
+
+
 async def test_a_cache_of_a_newer_version_is_refused(path: Path) -> None:
     CallCache.open(path).close()
     other = sqlite3.connect(path)

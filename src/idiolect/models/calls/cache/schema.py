@@ -69,8 +69,10 @@ INSERT INTO claims (key, token, started_at, operation, model, owner)
 DROP TABLE claims_1
 """
 
+_DAMAGED = "the file is damaged; move it away to continue (its calls are then paid for again)"
 _REASONS = {
-    sqlite3.SQLITE_CORRUPT: "the file is damaged; move it away to continue (its calls are then paid for again)",
+    sqlite3.SQLITE_NOTADB: "the file is not a database; move it away to continue (its calls are then paid for again)",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_TOOBIG: "a result is too large for SQLite",
 }
 
@@ -83,6 +85,8 @@ def cache_errors(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         cause = error if quotes_nothing(error) else None
         raise CacheError(f"cache {printable_path(path)}: {sqlite_reason(error, instead=_REASONS)}") from cause
+    except UnicodeDecodeError:  # Python cannot read SQLite's message, which quotes the damaged name of a table
+        raise CacheError(f"cache {printable_path(path)}: {_DAMAGED}") from None
     except OSError as error:
         raise CacheError(f"cache {printable_path(path)}: {error.strerror or type(error).__name__}") from error
 
