@@ -19,6 +19,9 @@ EXAMPLES = (
     'idiolect users add-opinion u1 "How spicy should a curry be?" --choices "Mild|Medium|Hot" --ordinal --answer Hot',
     'idiolect users add-opinion u1 "What do you drink at breakfast?" --answer "Tea, no milk" --no-learn',
 )
+_Choices = Annotated[
+    str | None, typer.Option(metavar="A|B|…", help="Answers that the user could choose from. Default: free text.")
+]
 _Rounds = Annotated[
     int,
     typer.Option(min=0, metavar="N", help="Number of further learning rounds; 0 only scores the known prompts again."),
@@ -29,10 +32,7 @@ def add_opinion(
     user_id: options.UserIdArgument,
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="Question that was asked.", show_default=False)],
     answer: Annotated[str, typer.Option(metavar="A", help="The user's answer.", show_default=False)],
-    choices: Annotated[
-        str | None,
-        typer.Option(metavar="A|B|…", help="Answers that the user could choose from. Default: free text."),
-    ] = None,
+    choices: _Choices = None,
     ordinal: options.OrdinalOption = False,
     learn: Annotated[
         bool, typer.Option("--learn/--no-learn", help="Continue learning with the opinion, if prompts were learned.")
