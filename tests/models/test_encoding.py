@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from idiolect.errors import ContextLengthError
 from idiolect.models.chat_format import ChatFormat
 from idiolect.models.encoding import RequestEncoder
 from idiolect.models.language_model import ChoiceRequest, ChosenAnswer, CompletionRequest, SamplingParams
@@ -41,3 +42,18 @@ def test_choices_under_a_template_without_thoughts_follow_the_rendered_prompt_al
     asked = tiny.ask("Do you agree?")
     request = ChoiceRequest(asked, ("agree",))
     assert encoder(tiny.CHATML).choices(request, None).prompt == ChatFormat(tiny.tokenizer()).prompt_ids(asked)
+
+
+def test_a_prompt_that_no_number_of_tokens_can_hold_is_refused_before_it_is_tokenized() -> None:
+    tokenizer: Any = copy.copy(tiny.tokenizer())
+    network = Network(tiny.llama())
+    assert network.max_length is not None
+    encode = RequestEncoder(ChatFormat(tokenizer), network)
+    asked = tiny.ask("t" * (network.max_length * max(map(len, tokenizer.get_vocab())) + 1))
+    for refused in (
+        lambda: encode.prompt(CompletionRequest(asked, SamplingParams(4)), None),
+        lambda: encode.choices(ChoiceRequest(asked, ("agree",)), None),
+        lambda: encode.text(asked, "agree"),
+    ):
+        with pytest.raises(ContextLengthError, match=r"has [\d,]+ characters; the model can read at most"):
+            refused()

@@ -60,6 +60,14 @@ def test_greedy_equals_transformers_generate(name: str) -> None:
         assert row.text == tiny.tokenizer().decode(new, skip_special_tokens=True)
 
 
+@pytest.mark.parametrize(("temperature", "top_p"), [(1e-300, 1.0), (1e-45, 1.0), (1.0, 1e-300), (1e-300, 1e-300)])
+def test_the_least_temperature_and_nucleus_draw_the_most_likely_tokens(temperature: float, top_p: float) -> None:
+    (prompt,) = prompts(1)
+    cold = SamplingParams(max_tokens=6, temperature=temperature, top_p=top_p, seed=1)
+    drawn, greedy = run([EncodedPrompt(prompt, cold)]), run([EncodedPrompt(prompt, SamplingParams(max_tokens=6))])
+    assert texts(drawn) == texts(greedy)
+
+
 def test_draws_of_one_prompt_differ_repeat_and_share_their_prefill() -> None:
     sampling = SamplingParams(max_tokens=12, temperature=2.0, seed=7)
     prompt = prompts(1, seed=3)[0]

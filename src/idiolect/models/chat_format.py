@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from jinja2 import TemplateError
@@ -87,6 +88,11 @@ class ChatFormat:
         if not ids:
             raise ModelError(f"a choice of {len(text)} characters has no tokens in this model's vocabulary")
         return ids
+
+    @cached_property
+    def longest_token(self) -> int:
+        """The characters of the vocabulary's longest token; no token stands for more of a text."""
+        return max(map(len, self._tokenizer.get_vocab()))
 
     @property
     def end_ids(self) -> tuple[int, ...]:

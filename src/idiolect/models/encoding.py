@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from idiolect.errors import ModelError
+from idiolect.errors import ContextLengthError, ModelError
 from idiolect.models.activations import EncodedText
 from idiolect.models.answer_likelihood import Target
 from idiolect.models.chat_format import ChatFormat
@@ -31,20 +31,20 @@ class RequestEncoder:
 
     def prompt(self, request: CompletionRequest, edit: Edit | None, listener: Listener | None = None) -> EncodedPrompt:
         """Encode a request to write; `listener` reads the text while it is being written."""
-        prompt = self._format.prompt_ids(request.messages, request.prefill, thinking=request.thinking)
+        prompt = self._prompt(request.messages, request.prefill, thinking=request.thinking)
         self._network.check_length(len(prompt), request.sampling.max_tokens, "the completion")
         return EncodedPrompt(prompt, request.sampling, request.draw, edit, listener)
 
     def choices(self, request: ChoiceRequest, edit: Edit | None) -> EncodedChoices:
         """Encode a request for the likelihood of choices, which are no part of a thought."""
-        prompt = self._format.prompt_ids(request.messages, request.prefill, thinking=False)
+        prompt = self._prompt(request.messages, request.prefill, thinking=False)
         item = EncodedChoices(prompt, tuple(map(self._format.text_ids, request.choices)), edit)
         self._network.check_length(len(prompt), item.longest - len(prompt), "a choice")
         return item
 
     def text(self, messages: Sequence[Message], answer: str) -> EncodedText:
         """Encode a chat with the assistant's answer, which is no part of a thought."""
-        prompt, rest = self._format.prompt_ids(messages, thinking=False), self._format.text_ids(answer)
+        prompt, rest = self._prompt(messages, "", thinking=False), self._format.text_ids(answer)
         self._network.check_length(len(prompt), len(rest), "the answer")
         return EncodedText(prompt + rest, start=len(prompt))
 
@@ -57,6 +57,18 @@ class RequestEncoder:
         if not answers:
             raise ValueError("no answers to learn from: expected at least one")
         return [self._target(answer) for answer in answers]
+
+    def _prompt(self, messages: Sequence[Message], prefill: str, *, thinking: bool | None) -> tuple[int, ...]:
+        """Return the tokens of a prompt, unless it has more characters than so many tokens can hold.
+
+        Such a prompt is not tokenized: that takes a minute for 20 MB without a space.
+        """
+        limit, characters = self._network.max_length, sum(len(message.content) for message in messages)
+        if limit is not None and characters > limit * self._format.longest_token:
+            raise ContextLengthError(
+                f"the prompt has {characters:,} characters; the model can read at most {limit} tokens", limit=limit
+            )
+        return self._format.prompt_ids(messages, prefill, thinking=thinking)
 
     def _target(self, answer: ChosenAnswer) -> Target:
         item = self.choices(answer.request, None)

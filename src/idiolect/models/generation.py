@@ -27,6 +27,7 @@ Ids = tuple[int, ...]
 Start = tuple[Ids, Edit | None]  # the prompt and the edit; rows for which both are equal share a prefill
 
 _COMPACT_BELOW = 0.8  # finished rows are dropped once at most this fraction of the batch is still alive
+_COLDEST = 1e-6  # the most likely token is drawn here already; less would make infinities of float32
 
 
 class Listener(Protocol):
@@ -263,12 +264,14 @@ def _next_tokens(logits: Tensor, rows: Sequence[_Row]) -> list[int]:
 
 def _draw(logits: Tensor, sampling: SamplingParams, generator: torch.Generator) -> int:
     """Draw one token from logits (V,) by nucleus sampling, inverting the cumulative distribution."""
-    probabilities = torch.softmax(logits / sampling.temperature, dim=0)  # (V,)
+    probabilities = torch.softmax(logits / max(sampling.temperature, _COLDEST), dim=0)  # (V,)
     order = None
     if sampling.top_p < 1:
         probabilities, order = probabilities.sort(descending=True, stable=True)
         before = probabilities.cumsum(dim=0) - probabilities  # (V,)
-        probabilities = probabilities.masked_fill(before >= sampling.top_p, 0.0)
+        dropped = before >= sampling.top_p  # (V,)
+        dropped[0] = False  # a top_p that is 0 in float32
+        probabilities = probabilities.masked_fill(dropped, 0.0)
     cumulative = probabilities.double().cumsum(dim=0)  # (V,)
     threshold = torch.rand((), generator=generator, dtype=torch.float64) * cumulative[-1]
     at = min(int(torch.searchsorted(cumulative, threshold, right=True)), len(cumulative) - 1)
