@@ -142,6 +142,16 @@ def test_the_configuration_in_force_is_printed_with_its_origins(tmp_path: Path) 
     assert not any(secret in found.output for secret in (hashed, "pass@"))
 
 
+def test_a_variable_that_is_no_setting_is_named() -> None:
+    env = {"IDIOLECT_SERVE_MAX_AEG": "3", "IDIOLECT_SERVE_PORT_80_TCP": "tcp://10.0.0.1:80", "IDIOLECT_SERVE_KEY": "k"}
+    found = _printed("--print-config", env=env)
+    assert found.exit_code == 0, found.output
+    assert found.stderr.splitlines() == [
+        "IDIOLECT_SERVE_MAX_AEG is no setting and is ignored; did you mean IDIOLECT_SERVE_MAX_AGE?",
+        "IDIOLECT_SERVE_PORT_80_TCP is no setting and is ignored",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "text", "message"),
     [

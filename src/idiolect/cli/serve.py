@@ -56,6 +56,7 @@ def serve(
     given = {"upstream": upstream, "model": model, "host": host, "port": port, "store": store}
     with wrong_use():
         loaded = load_settings(config, given)
+    _print_on_stderr(*loaded.notes)
     if print_config:
         for line in loaded.lines():
             typer.echo(line)
@@ -69,7 +70,7 @@ def serve(
 
     open_logs(loaded.settings.log_level)
     if loaded.settings.upstream is None:
-        _print_opening(loaded.settings.answering_model)
+        _print_on_stderr(f"opening {loaded.settings.answering_model}")  # which takes seconds
     until_stopped(lambda stop: run(loaded.settings, stop, _print_start))
 
 
@@ -79,11 +80,11 @@ def _missing(error: ImportError) -> Exception:
     return MissingExtraError.of(_MISSING, "serve", error)
 
 
-def _print_opening(model: str) -> None:
-    """Print on stderr which model is opened, which takes seconds before anything can be asked."""
+def _print_on_stderr(*lines: str) -> None:
     from idiolect.cli.terminal import err, safe
 
-    err().print(safe(f"opening {model}"))
+    for line in lines:
+        err().print(safe(line))
 
 
 def _print_start(gateway: Gateway, port: int) -> None:

@@ -12,8 +12,9 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -246,10 +247,11 @@ class Loaded:
     Args:
         settings: the settings.
         origins: by name, where the value came from.
+        notes: sentences about variables of the environment that are named like settings and are none.
     """
 
-    def __init__(self, settings: GatewaySettings, origins: Mapping[str, Origin]) -> None:
-        self.settings, self.origins = settings, dict(origins)
+    def __init__(self, settings: GatewaySettings, origins: Mapping[str, Origin], notes: Sequence[str] = ()) -> None:
+        self.settings, self.origins, self.notes = settings, dict(origins), tuple(notes)
 
     def lines(self) -> list[str]:
         """Return the settings as lines of TOML, each with where it came from; hashes and passwords are masked."""
@@ -294,7 +296,7 @@ def load_settings(
         merged |= values
         origins |= dict.fromkeys(values, origin)
     try:
-        return Loaded(GatewaySettings(**merged), origins)
+        return Loaded(GatewaySettings(**merged), origins, _unknown(variables))
     except ValidationError as error:
         faults = [in_words(fault, GatewaySettings.model_fields) for fault in error.errors(include_input=False)]
         raise SettingsError(f"settings of the gateway: {'; '.join(faults)}") from None
@@ -351,6 +353,17 @@ def _read_environment(variables: Mapping[str, str]) -> dict[str, Any]:
         return dict(source())
     except SourceError as error:
         raise SettingsError(f"environment: {error}") from None
+
+
+def _unknown(variables: Iterable[str]) -> list[str]:
+    """Return a note on each variable that looks like a setting; it is no error, as platforms set variables, too."""
+    known = [f"{PREFIX}{name.upper()}" for name in (*GatewaySettings.model_fields, "config", "key")]
+    unknown = [name for name in sorted(variables) if name.upper().startswith(PREFIX) and name.upper() not in known]
+    notes = []
+    for name in unknown:
+        near = get_close_matches(name.upper(), known, n=1, cutoff=0.9)
+        notes.append(f"{name} is no setting and is ignored" + (f"; did you mean {near[0]}?" if near else ""))
+    return notes
 
 
 def _toml(value: object) -> str:
