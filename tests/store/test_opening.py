@@ -161,11 +161,16 @@ def test_a_folder_may_have_any_name_after_a_dot(tmp_path: Path, monkeypatch: pyt
     ("url", "name"),
     [
         ("postgresql+nodriver://ann:hunter2@db.example:5432/people?password=hunter2", "postgresql://db.example/people"),
+        ("postgres://ann:hunter2@db.example/people", "postgresql://db.example/people"),
         ("sqlite:///people.db?mode=rw", "sqlite:///people.db"),
     ],
 )
 def test_the_name_of_a_url_has_neither_user_nor_password(url: str, name: str) -> None:
     assert locate(url).name == name
+
+
+def test_both_names_of_postgresql_are_the_same() -> None:
+    assert locate("postgres://ann@db.example/people").url == locate("postgresql://ann@db.example/people").url
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,8 @@ def refuse_in_memory(place: Place) -> None:
 def _of_url(target: str) -> Place:
     try:
         url = sa.make_url(target)
+        if url.drivername == "postgres":  # PostgreSQL's own programs take both names
+            url = url.set(drivername="postgresql")
         backend = url.get_backend_name()
     except (ArgumentError, ValueError):  # not the cause of the new error: a printed traceback would show the URL
         raise StoreError("the store's URL is not valid; expected one such as sqlite:///people.db") from None
