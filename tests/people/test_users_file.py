@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from idiolect.errors import UsersFileError
@@ -356,7 +356,8 @@ def lines_of_json() -> st.SearchStrategy[bytes]:
 
 
 @settings(deadline=None)
-@given(st.binary() | lines_of_json(), st.booleans())
+@example(content=b"\x1f", skip_invalid=False)  # blank as a text, and not as bytes
+@given(content=st.binary() | lines_of_json(), skip_invalid=st.booleans())
 def test_any_bytes_are_users_or_a_users_file_error(content: bytes, skip_invalid: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "people.jsonl"

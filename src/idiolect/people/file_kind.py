@@ -113,7 +113,8 @@ def _first_lines(head: bytes, *, whole: bool) -> list[str]:
     lines = head.removeprefix(codecs.BOM_UTF8).splitlines()
     if not whole and len(lines) > 1:
         del lines[-1]
-    return [line.decode("utf-8", "replace").strip() for line in lines if line.strip()][:_LINES]
+    texts = (line.decode("utf-8", "replace").strip() for line in lines)
+    return [text for text in texts if text][:_LINES]  # of text, more is blank than of bytes, such as \x1f
 
 
 def _of_documents(lines: list[str], *, whole: bool, name: str) -> str | None:
