@@ -12,14 +12,16 @@ import pytest
 
 from idiolect.application.fitting import fit_users, open_learner
 from idiolect.application.opinions import add_opinion
-from idiolect.application.persons import ToForget, export_person, forget, known_about, to_forget
+from idiolect.application.persons import ToForget, export_person, forget, known_about, known_in, to_forget
 from idiolect.application.workspace import AsyncWorkspace, WorkspaceSettings
 from idiolect.errors import StoreError, UnknownUserError
 from idiolect.models.calls.cache import CallCache
 from idiolect.models.doubles import FunctionModel
 from idiolect.people.user import Opinion, Question
-from idiolect.store import DEFAULT_TENANT, DamagedUser, Store
+from idiolect.store import DEFAULT_TENANT, DamagedUser, Store, users
 from idiolect.store.companions import note
+from idiolect.store.people_rows import entered_places
+from idiolect.store.tenant_rows import TenantConnection
 from tests.api_server import ApiServer
 from tests.application.mimicked import ANN, FAST, SILENT, opened
 from tests.application.served import FEW, fit_in, people, settings, states
@@ -58,6 +60,25 @@ async def test_what_is_known_is_told_with_what_was_learned_and_entered(tmp_path:
         with pytest.raises(UnknownUserError):
             await known_about(space, "eve")
         assert space.opened_run is None
+
+
+def test_what_is_known_is_of_one_state_while_somebody_changes_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        Store.open(tmp_path, tenant=DEFAULT_TENANT) as store,
+        Store.open(tmp_path, tenant=DEFAULT_TENANT) as other,
+    ):
+        store.save_users([ANN])
+        store.put_opinion(ANN.id, Opinion(Question("Is it late?"), "Yes."))
+
+        def changed_before(connection: TenantConnection, user_id: str) -> tuple[int, ...]:
+            other.remove_opinion(ANN.id, ANN.opinions[0].question.text)
+            return entered_places(connection, user_id)
+
+        monkeypatch.setattr(users, "entered_places", changed_before)
+        known = known_in(store, ANN.id)
+    assert [known.user.opinions[place].question.text for place in known.entered] == ["Is it late?"]
 
 
 async def test_a_person_is_forgotten_by_the_workspace_that_learned_from_them(tmp_path: Path) -> None:

@@ -75,11 +75,12 @@ async def known_about(workspace: AsyncWorkspace, user_id: str) -> Known:
 
 def known_in(store: Store, user_id: str) -> Known:
     """Return what a store holds about a user, as `known_about` does, without a workspace."""
+    user, entered = store.user_and_entered(user_id)  # at once, as somebody may change the user meanwhile
     return Known(
-        store.user(user_id),
+        user,
         store.summary(user_id),
         tuple(store.personalizations(user_id)),
-        store.entered(user_id),
+        entered,
         store.groups.groups_of(user_id),
     )
 

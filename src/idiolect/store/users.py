@@ -225,6 +225,11 @@ class Store:
         with self.rows.reading() as connection, damage_of(user_id):
             return read_user(connection, user_id)
 
+    def user_and_entered(self, user_id: str) -> tuple[User, tuple[int, ...]]:
+        """Return the user and what `entered` returns, from a single state of the store."""
+        with self.rows.reading() as connection, damage_of(user_id):
+            return read_user(connection, user_id), entered_places(connection, user_id)
+
     def user_with(self, user_id: str, method: str) -> tuple[User, PersonalizationRecord | None]:
         """Return the user and what the method learned for them, None if nothing, from a single state of the store.
 
@@ -252,11 +257,7 @@ class Store:
 
     def listed(self) -> Iterator[UserSummary | DamagedUser]:
         """Yield the same as `users`, with a `DamagedUser` in place of the summary of a user whose data is damaged."""
-
-        def key(user: UserSummary | DamagedUser) -> str | bytes:
-            return user.key if isinstance(user, DamagedUser) else user.id
-
-        return self.rows.pages(page_of_summaries, key=key)
+        return self.rows.pages(page_of_summaries, key=lambda row: row.key if isinstance(row, DamagedUser) else row.id)
 
     def summary(self, user_id: str) -> UserSummary:
         """Return the user's summary."""
