@@ -224,10 +224,10 @@ def test_saving_counts_entered_opinions_that_the_users_file_does_not_say(store: 
     assert store.save_users([ANNA]) == SavedUsers(updated=1)
     store.put_opinion("anna", Opinion(TEA, "coffee"))
     store.put_opinion("anna", Opinion(Question("And at noon?"), "water"))
-    assert store.entered("anna") == (0, 2)
+    assert store.user_and_entered("anna")[1] == (0, 2)
     assert store.save_users([ANNA, User("new", texts=("t",))]) == SavedUsers(new=1, updated=1, entered=2)
-    assert store.entered("anna") == (0, 2)
-    assert store.entered("new") == ()
+    assert store.user_and_entered("anna")[1] == (0, 2)
+    assert store.user_and_entered("new")[1] == ()
 
 
 def test_remove_opinion_takes_one_away(store: Store) -> None:
@@ -239,7 +239,7 @@ def test_remove_opinion_takes_one_away(store: Store) -> None:
     assert store.summary("anna").updated_at == before
     assert store.remove_opinion("anna", TEA.text)
     assert store.user("anna").opinions == (ANNA.opinions[1], water)
-    assert store.entered("anna") == (1,)
+    assert store.user_and_entered("anna")[1] == (1,)
     assert store.put_opinion("anna", Opinion(TEA, "coffee")) == "added"
     assert store.remove_opinion("anna", "And at noon?", ())
     assert [opinion.question for opinion in store.user("anna").opinions] == [ANNA.opinions[1].question, TEA]

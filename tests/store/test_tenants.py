@@ -50,7 +50,7 @@ READS: dict[str, Use] = {
     "checkpoint": lambda store: store.checkpoint("anna", "fermi"),
     "checkpoints": lambda store: store.checkpoints("anna"),
     "count_checkpoints": lambda store: store.count_checkpoints("anna"),
-    "entered": lambda store: store.entered("anna"),
+    "user_and_entered": lambda store: store.user_and_entered("anna")[1],
     "find_personalization": lambda store: store.find_personalization("carl", "chameleon"),
     "listed": lambda store: list(store.listed()),
     "personalization": lambda store: store.personalization("anna", "fermi"),

@@ -8,6 +8,7 @@ opened learner, choices → begin_steps → ChameleonLearner                   a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from idiolect.application.chameleon import ChameleonLearner, ChameleonSummary, trainable_model
@@ -105,7 +106,7 @@ async def begin_steps(
     settings = chameleon_settings(replace(choices, preset=default.without_texts.name), model=name)
     settings = replace(settings, similarity=learner.settings.similarity)  # by its lasting name
     plain = replace(learner, settings=settings, chosen=default.without_texts, calls=begun.calls)
-    return LearnerByPerson(default, begun, replace(plain, measure=_Measured(plain, workspace.run.calls).start))
+    return LearnerByPerson(default, begun, replace(plain, measure=partial(_measured, plain, workspace.run.calls)))
 
 
 async def _begun(learner: ChameleonLearner, choices: ChameleonChoices, workspace: AsyncWorkspace) -> ChameleonLearner:
@@ -129,42 +130,33 @@ async def _begun(learner: ChameleonLearner, choices: ChameleonChoices, workspace
 async def _measured_first(learner: ChameleonLearner, calls: Calls) -> Start:
     """Return the start that changes nothing, measured before anybody is learned from."""
     try:
-        return await _Measured(learner, calls).start()
+        return await _measured(learner, calls)
     except HaltedError as halted:
         raise type(halted)(
             f"{halted}: nobody was learned from, because the model has to write some texts of its own first"
         ) from halted
 
 
-class _Measured:
-    """The start that changes nothing, for which the model writes texts through the run, once for all people.
+async def _measured(learner: ChameleonLearner, calls: Calls) -> Start:
+    """Return the start that changes nothing, for which the model writes texts through the run; it is no person's cost.
 
     It stays with the open model, so that a server measures it once and not for each fit.
 
     Args:
         learner: an open model with settings that step.
         calls: calls of the run, which are nobody's.
+
+    Raises:
+        PersonalizationError: the model writes nothing.
+        ModelError: the model failed.
+        HaltedError: the run was halted.
     """
+    from idiolect.methods.chameleon.start import plain_start, plain_start_key
 
-    def __init__(self, learner: ChameleonLearner, calls: Calls) -> None:
-        self._learner, self._calls = learner, calls
+    model, settings = learner.model, learner.settings
 
-    async def start(self) -> Start:
-        """Return the start, which the first caller waits for; its cost is no person's.
-
-        Raises:
-            PersonalizationError: the model writes nothing.
-            ModelError: the model failed.
-            HaltedError: the run was halted.
-        """
-        settings = self._learner.settings
-        key = ("plain start", settings.stepping, settings.generation.seed, settings.directions.sample)
-        return await self._learner.model.measured.get(key, self._measure)
-
-    async def _measure(self) -> Start:
-        from idiolect.methods.chameleon.start import plain_start
-
-        model = self._learner.model
-        writer = model.called(self._calls, NOBODY)
-        measured = await plain_start(trainable_model(model), writer, self._learner.settings)
+    async def measure() -> Start:
+        measured = await plain_start(trainable_model(model), model.called(calls, NOBODY), settings)
         return replace(measured, usage=Usage())
+
+    return await model.measured.get(plain_start_key(settings), measure)

@@ -140,10 +140,11 @@ def chameleon_settings(choices: ChameleonChoices, *, model: str) -> ChameleonSet
     settings, pairs = preset(choices.preset or default.with_texts.name), choices.pairs
     stepping = settings.stepping
     of_pairs = {"number of pairs": pairs, "similarity, by which history is selected for them": choices.similarity}
-    for what in (what for what, given in of_pairs.items() if given is not None and stepping is not None):
+    unused = [what for what, given in of_pairs.items() if given is not None and stepping is not None]
+    if unused:
         raise SettingsError(
             f"the preset {settings.preset} learns from every opinion and text and writes no pairs: leave out the "
-            f"{what}, or choose the preset paper"
+            f"{unused[0]}, or choose the preset paper"
         )
     if choices.from_group is not None and (stepping is None or not stepping.from_group):
         raise SettingsError(f"the preset {settings.preset} does not begin at a group's edit: choose the preset grouped")

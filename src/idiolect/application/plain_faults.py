@@ -42,11 +42,22 @@ def in_words(fault: ErrorDetails, known: Iterable[str]) -> str:
     """
     name = ".".join(map(str, fault["loc"]))
     if fault["type"] == "extra_forbidden":
-        near = get_close_matches(name, known, n=1) if len(fault["loc"]) == 1 else []
-        return f"{name}: there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
+        return f"{name}: there is no such setting{near_name(name, known) if len(fault['loc']) == 1 else ''}"
     template = _WORDS.get(fault["type"])
     if template is None:
         words = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     else:
         words = template.format(**fault.get("ctx", {}))
     return f"{name}: {words}" if name else words
+
+
+def near_name(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """Return the end of a sentence that asks whether another name was meant; "" if none is alike.
+
+    Args:
+        name: a name that is not known.
+        known: the names that are.
+        cutoff: how alike the other one has to be, in [0, 1].
+    """
+    near = get_close_matches(name, known, n=1, cutoff=cutoff)
+    return f"; did you mean {near[0]}?" if near else ""

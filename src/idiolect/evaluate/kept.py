@@ -67,17 +67,20 @@ def _preset_digests(bench: Bench) -> dict[str, str]:
     presets = {"fermi": _digest(bench.fermi)}
     weights = bench.open_weights
     if weights is not None:
-        presets["chameleon"] = hashlib.sha256(f"{_digest(weights.settings)} {_HELD_OUT}".encode()).hexdigest()[:16]
+        presets["chameleon"] = _hash(f"{_digest(weights.settings)} {_HELD_OUT}")
     if weights is not None and weights.settings_without_texts is not None:  # older folders learned the same of all
-        by_person = f"{presets['chameleon']} {_digest(weights.settings_without_texts)}"
-        presets["chameleon"] = hashlib.sha256(by_person.encode()).hexdigest()[:16]
+        presets["chameleon"] = _hash(f"{presets['chameleon']} {_digest(weights.settings_without_texts)}")
     return presets
 
 
 def _digest(settings: Any) -> str:
     named_elsewhere = ("similarity", "retrieval.similarity")  # without its path, which may differ
     values = {path: value for path, value in unusual(settings).items() if path not in named_elsewhere}
-    return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()[:16]
+    return _hash(repr(sorted(values.items())))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def kept_settings(config: EvaluationConfig, *, form: QuestionForm | None = None) -> dict[str, Any]:

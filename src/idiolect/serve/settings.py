@@ -14,7 +14,6 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,7 +28,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError as SourceError
 
 from idiolect.application.names import CHAMELEON, DEFAULT_MODEL, FERMI, AskedMethod, MethodName, ScopeName
-from idiolect.application.plain_faults import in_words
+from idiolect.application.plain_faults import in_words, near_name
 from idiolect.errors import SettingsError
 from idiolect.models.remote.endpoint import Endpoint, parse_endpoint, read_key
 from idiolect.serve.budgets import Budgets
@@ -359,11 +358,7 @@ def _unknown(variables: Iterable[str]) -> list[str]:
     """Return a note on each variable that looks like a setting; it is no error, as platforms set variables, too."""
     known = [f"{PREFIX}{name.upper()}" for name in (*GatewaySettings.model_fields, "config", "key")]
     unknown = [name for name in sorted(variables) if name.upper().startswith(PREFIX) and name.upper() not in known]
-    notes = []
-    for name in unknown:
-        near = get_close_matches(name.upper(), known, n=1, cutoff=0.9)
-        notes.append(f"{name} is no setting and is ignored" + (f"; did you mean {near[0]}?" if near else ""))
-    return notes
+    return [f"{name} is no setting and is ignored{near_name(name.upper(), known, cutoff=0.9)}" for name in unknown]
 
 
 def _toml(value: object) -> str:

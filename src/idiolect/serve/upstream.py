@@ -268,13 +268,10 @@ class _Failures:
         if isinstance(error, TimeoutError):
             self._metrics.upstream_failed("timeout")
             raise _failed(504, "the upstream did not answer in time", "upstream_timeout") from None
-        if (
-            isinstance(error, aiohttp.ClientResponseError) and self._before
-        ):  # it is there, but speaks no HTTP, or too much
+        if isinstance(error, aiohttp.ClientResponseError) and self._before:  # it is there
             self._metrics.upstream_failed("connection")
-            raise _failed(
-                502, "the upstream's answer is no HTTP, or has too long headers", "upstream_invalid"
-            ) from None
+            message = "the upstream's answer is no HTTP, or has too long headers"
+            raise _failed(502, message, "upstream_invalid") from None
         if isinstance(error, aiohttp.ClientError | ssl.SSLError) or (isinstance(error, OSError) and self._before):
             self._metrics.upstream_failed("connection")
             message = "the upstream cannot be reached" if self._before else "the connection to the upstream broke"

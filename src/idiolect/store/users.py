@@ -215,18 +215,13 @@ class Store:
         with self.rows.writing() as connection, damage_of(user_id):
             return remove_opinion(connection, user_id, question, named, now=datetime.now(UTC))
 
-    def entered(self, user_id: str) -> tuple[int, ...]:
-        """Return the indices in `User.opinions` of the opinions that came from `put_opinion`."""
-        with self.rows.reading() as connection, damage_of(user_id):
-            return entered_places(connection, user_id)
-
     def user(self, user_id: str) -> User:
         """Return the user."""
         with self.rows.reading() as connection, damage_of(user_id):
             return read_user(connection, user_id)
 
     def user_and_entered(self, user_id: str) -> tuple[User, tuple[int, ...]]:
-        """Return the user and what `entered` returns, from a single state of the store."""
+        """Return the user and the indices of their opinions that came from `put_opinion`, from a single state."""
         with self.rows.reading() as connection, damage_of(user_id):
             return read_user(connection, user_id), entered_places(connection, user_id)
 

@@ -182,7 +182,7 @@ def snapshot(target: Path | str, people: Mapping[str, Sequence[str]] = PROTECTED
         with Store.open(target, tenant=tenant, create=False) as store:
             for user_id in ids:
                 learned = {each.method: (each.payload, each.digest) for each in store.personalizations(user_id)}
-                found[f"{tenant}/{user_id}"] = (store.user(user_id), store.entered(user_id), learned)
+                found[f"{tenant}/{user_id}"] = (*store.user_and_entered(user_id), learned)
             if tenant != ALPHA:  # in which the attackers add people
                 found[f"the ids of {tenant}"] = list(store.user_ids())
             found[f"the keys of {tenant}"] = sorted(map(str, ApiKeys(store.database).list(tenant=tenant)))

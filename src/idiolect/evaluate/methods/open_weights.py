@@ -21,7 +21,7 @@ from idiolect.errors import SettingsError
 from idiolect.evaluate.methods.bench import Bench, Desk
 from idiolect.methods.chameleon.measuring import Text, TrainableModel
 from idiolect.methods.chameleon.settings import ChameleonSettings
-from idiolect.methods.chameleon.start import Start, plain_start
+from idiolect.methods.chameleon.start import Start, plain_start, plain_start_key
 from idiolect.models.activations import Activations
 from idiolect.models.edit_training import EditFactors, EditTraining, OnStep, ignore_step
 from idiolect.models.edits import Edit
@@ -118,9 +118,8 @@ class DeskWeights:
 
 async def plain_start_of(desk: Desk, settings: ChameleonSettings) -> Start:
     """Return the start that changes nothing, measured once for an evaluation."""
-    key = ("plain start", settings.stepping, settings.generation.seed, settings.directions.sample)
     model = DeskWeights(desk)
-    return await desk.bench.once(key, lambda: plain_start(model, model, settings))
+    return await desk.bench.once(plain_start_key(settings), lambda: plain_start(model, model, settings))
 
 
 async def _once(bench: Bench, key: Hashable, compute: Callable[[], Coroutine[Any, Any, T]]) -> T:

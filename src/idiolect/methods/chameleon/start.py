@@ -10,6 +10,7 @@ divergence.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 import torch
@@ -69,6 +70,11 @@ class Start:
     def fluency(self) -> ItemScores:
         """Log-probabilities of the model's own texts under the unedited model, in nat per token."""
         return ItemScores(tuple(each.logprob for each in self.measures.neutral), Usage())
+
+
+def plain_start_key(settings: ChameleonSettings) -> Hashable:
+    """Return what `plain_start` depends on besides the model, so that one start can serve all people."""
+    return "plain start", settings.stepping, settings.generation.seed, settings.directions.sample
 
 
 async def plain_start(model: EditableModel, writer: CompletionModel, settings: ChameleonSettings) -> Start:
